@@ -1,0 +1,3 @@
+package sse_test
+
+const canSeeUnacked = true

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sse_test
+
+const canSeeUnacked = false
