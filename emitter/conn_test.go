@@ -1021,22 +1021,29 @@ func TestStress(t *testing.T) {
 }
 
 func BenchmarkSend(b *testing.B) {
-	h := startHub(b, settings())
+	opt := settings()
+	h := startHub(b, opt)
 	l := h.NewConn(sink{}, "a", "", func() {})
 	require.NoError(b, place(h, l, Place{Address: "a"}))
 	l.Open(time.Second, nil)
 	f := text(b, strings.Repeat("x", 100))
 	b.ReportAllocs()
-	for b.Loop() {
-		for l.Send(f) != nil {
-			b.Fatal(l.Err())
-		}
-		for h.Stats().Writes == 0 {
-			runtime.Gosched()
+	for i := 0; b.Loop(); i++ {
+		require.NoError(b, l.Send(f))
+		if i%(opt.QueueEvents/2) == 0 { // a sender that never looks up would overtake any reader
+			for !l.idle() {
+				runtime.Gosched()
+			}
 		}
 	}
 	l.End(Ending{Err: errOver})
 	<-l.Done()
+}
+
+func (c *Conn) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == idle
 }
 
 type sink struct{}
