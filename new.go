@@ -198,11 +198,9 @@ func (a *arrival) settle() (*Session, error) {
 		case vanished:
 			place.Corpse = busy
 		case !ended:
-			a.srv.counts.forked.Add(1)
 			return a.fresh(StateForked)
 		}
 	}
-	a.srv.counts.forked.Add(1)
 	return a.fresh(StateForked)
 }
 
@@ -217,6 +215,9 @@ func (a *arrival) fresh(state State) (*Session, error) {
 		return nil, err
 	}
 	a.srv.counts.new.Add(1)
+	if state == StateForked {
+		a.srv.counts.forked.Add(1)
+	}
 	return sess, nil
 }
 
